@@ -1,0 +1,148 @@
+package rtsp
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/bluenviron/gortsplib/v5"
+	"github.com/bluenviron/gortsplib/v5/pkg/liberrors"
+
+	"weir/ingress"
+	"weir/transmux"
+	"weir/wire"
+	wirertsp "weir/wire/rtsp"
+)
+
+const (
+	// firstPacket is how long the first packet may take over UDP, where a firewall may swallow it, before the next
+	// transport is tried.
+	firstPacket = 3 * time.Second
+	// idle is how long no access unit may come.
+	idle = 10 * time.Second
+)
+
+// ladder are the transports in the order in which they are tried. TCP passes firewalls and loses nothing.
+func ladder() []string { return []string{"tcp", "udp", "multicast", "http"} }
+
+// A Source pulls one stream from a camera or a server. Run must not be called by two goroutines at once.
+type Source struct {
+	remote wire.Remote
+	order  []string
+
+	mu     sync.Mutex
+	worked string // the transport that brought media last
+}
+
+var _ ingress.Source = (*Source)(nil)
+
+// New returns a source for an rtsp or rtsps URL, with userinfo for Basic or Digest.
+func New(r wire.Remote) (*Source, error) {
+	if err := wirertsp.CheckURL(r.URL); err != nil {
+		return nil, err
+	}
+	if r.Log == nil {
+		r.Log = slog.New(slog.DiscardHandler)
+	}
+	s := &Source{remote: r, order: ladder()}
+	if t := r.Transport; t != "" {
+		if !slices.Contains(s.order, t) {
+			return nil, fmt.Errorf("RTSP has no transport %q; use one of %s", t, strings.Join(s.order, ", "))
+		}
+		s.order = []string{t}
+	}
+	return s, nil
+}
+
+// Transport is the transport that brought media last; empty if none did yet.
+func (s *Source) Transport() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.worked
+}
+
+// Run implements [ingress.Source]. It tries one transport after the other until one brings media, and begins with that
+// the next time.
+func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) error {
+	order := slices.Clone(s.order)
+	if t := s.Transport(); t != "" {
+		i := slices.Index(order, t)
+		order = slices.Insert(slices.Delete(order, i, i+1), 0, t)
+	}
+	var first error
+	for i, transport := range order {
+		p := &pull{remote: s.remote, transport: transport, out: w, meter: m, log: s.remote.Log, last: i == len(order)-1}
+		p.flowing = func() {
+			s.mu.Lock()
+			s.worked = transport
+			s.mu.Unlock()
+		}
+		err := p.run(ctx)
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		if err == nil || !errors.Is(err, errTransport) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+		if !p.last {
+			s.remote.Log.Info("next transport", "failed", transport, "next", order[i+1], "reason", err)
+		}
+	}
+	return first
+}
+
+// errTransport marks errors that another transport may mend.
+var errTransport = errors.New("this transport does not work")
+
+// byTransport marks err if another transport may mend it.
+func byTransport(err error) error {
+	if err == nil || !transportProblem(err) {
+		return err
+	}
+	return fmt.Errorf("%w: %w", errTransport, err)
+}
+
+func transportProblem(err error) bool {
+	switch wirertsp.Status(err) {
+	case 461, // unsupported transport
+		454, // session not found: servers that forget it when they refuse
+		http.StatusNotFound, http.StatusBadRequest, http.StatusMethodNotAllowed, 459, 460,
+		http.StatusInternalServerError, http.StatusNotImplemented:
+		return true
+	}
+	var (
+		tcp      liberrors.ErrClientServerRequestedTCP
+		udp      liberrors.ErrClientServerRequestedUDP
+		ports    liberrors.ErrClientServerPortsNotProvided
+		delivery liberrors.ErrClientTransportHeaderInvalidDelivery
+		noPorts  liberrors.ErrClientTransportHeaderNoPorts
+		noDest   liberrors.ErrClientTransportHeaderNoDestination
+		noIDs    liberrors.ErrClientTransportHeaderNoInterleavedIDs
+		header   liberrors.ErrClientTransportHeaderInvalid
+	)
+	return errors.As(err, &tcp) || errors.As(err, &udp) || errors.As(err, &ports) || errors.As(err, &delivery) ||
+		errors.As(err, &noPorts) || errors.As(err, &noDest) || errors.As(err, &noIDs) || errors.As(err, &header)
+}
+
+// protocol puts a rung of the ladder into the client's words.
+func protocol(transport string) (*gortsplib.Protocol, gortsplib.Tunnel) {
+	p, tunnel := gortsplib.ProtocolTCP, gortsplib.TunnelNone
+	switch transport {
+	case "udp":
+		p = gortsplib.ProtocolUDP
+	case "multicast":
+		p = gortsplib.ProtocolUDPMulticast
+	case "http":
+		tunnel = gortsplib.TunnelHTTP
+	}
+	return &p, tunnel
+}
