@@ -38,6 +38,7 @@ type Source struct {
 
 	mu     sync.Mutex
 	worked string // the transport that brought media last
+	begin  string // the transport that the next Run tries first; empty for the order of the ladder
 }
 
 var _ ingress.Source = (*Source)(nil)
@@ -67,11 +68,23 @@ func (s *Source) Transport() string {
 	return s.worked
 }
 
-// Run implements [ingress.Source]. It tries one transport after the other until one brings media, and begins with that
-// the next time.
+func (s *Source) first() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.begin
+}
+
+func (s *Source) startWith(transport string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begin = transport
+}
+
+// Run implements [ingress.Source]. It tries one transport after the other until one brings media, and begins the
+// next time with the one that did, or that stood next.
 func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) error {
 	order := slices.Clone(s.order)
-	if t := s.Transport(); t != "" {
+	if t := s.first(); t != "" {
 		i := slices.Index(order, t)
 		order = slices.Insert(slices.Delete(order, i, i+1), 0, t)
 	}
@@ -80,7 +93,7 @@ func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) err
 		p := &pull{remote: s.remote, transport: transport, out: w, meter: m, log: s.remote.Log, last: i == len(order)-1}
 		p.flowing = func() {
 			s.mu.Lock()
-			s.worked = transport
+			s.worked, s.begin = transport, transport
 			s.mu.Unlock()
 		}
 		err := p.run(ctx)
@@ -94,9 +107,12 @@ func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) err
 			first = err
 		}
 		if !p.last {
+			// Also if the next one fails for another reason: a camera may be busy with ending the session it refused.
+			s.startWith(order[i+1])
 			s.remote.Log.Info("next transport", "failed", transport, "next", order[i+1], "reason", err)
 		}
 	}
+	s.startWith("")
 	return first
 }
 
