@@ -50,6 +50,13 @@ type member struct {
 	take   func(packets []byte, now time.Time)
 }
 
+// do runs f while take is not running.
+func (m *member) do(f func() error) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return f()
+}
+
 // join opens the socket or shares it. leave must be called once.
 func (p *Shared) join(ctx context.Context, a udp.Address, log *slog.Logger, take func(packets []byte, now time.Time)) (*socket, *member, error) {
 	p.mu.Lock()

@@ -124,8 +124,9 @@ func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) err
 		return err
 	}
 	defer s.shared.leave(sock, place)
-	timer := time.NewTimer(silentAfter)
+	timer := time.NewTimer(senderPatience)
 	defer timer.Stop()
+	var flushed int64 // the last datagram before the newest flush
 	for {
 		select {
 		case <-ctx.Done():
@@ -138,11 +139,19 @@ func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) err
 			}
 			return sock.err
 		case <-timer.C:
-			rest := silentAfter - (time.Since(begin) - time.Duration(last.Load()))
-			if rest <= 0 {
+			heard := last.Load()
+			silent := time.Since(begin) - time.Duration(heard)
+			if silent >= silentAfter {
 				return fmt.Errorf("%w in %s: %w", sock.silence(a), silentAfter, wire.ErrIdle)
 			}
-			timer.Reset(rest)
+			// A picture of unknown length is complete when the next one begins, and the last one when nobody goes on.
+			if silent >= senderPatience && heard != flushed {
+				flushed = heard
+				if err := place.do(d.Flush); err != nil {
+					return err
+				}
+			}
+			timer.Reset(min(senderPatience, silentAfter-silent))
 		}
 	}
 }

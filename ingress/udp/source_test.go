@@ -69,6 +69,18 @@ func units(t *testing.T, s *transmux.Stream, n int) map[transmux.Codec]int {
 	return got
 }
 
+// whole is how many units a file holds.
+func whole(t *testing.T, file []byte) uint64 {
+	t.Helper()
+	s := transmux.NewStream("it", ring.Limits{})
+	d := mpegts.New(s.NewWriter(), mpegts.Options{})
+	if err := errors.Join(d.Write(file, time.Time{}), d.Flush()); err != nil {
+		t.Fatal(err)
+	}
+	n, _, _ := s.Stats()
+	return n
+}
+
 func program(t *testing.T, name, pkg string) string {
 	t.Helper()
 	path, err := exec.LookPath(name)
@@ -163,16 +175,30 @@ func TestRealSenders(t *testing.T) {
 				t.Fatal(err)
 			}
 			var datagram []byte
+			send := func() {
+				if err := to.Send(datagram); err != nil {
+					t.Fatal(err)
+				}
+				datagram = nil
+			}
 			for p := range slices.Chunk(b, mpegts.PacketSize) {
 				datagram = append(append(append(datagram, make([]byte, form.before)...), p...), make([]byte, form.after)...)
 				if len(datagram) > 1200 {
-					if err := to.Send(datagram); err != nil {
-						t.Fatal(err)
-					}
-					datagram = nil
+					send()
 				}
 			}
+			send()
 			units(t, stream, 10)
+			// The last picture, which no other follows, comes after a short silence.
+			want, got := whole(t, b), uint64(0)
+			tick := time.NewTicker(50 * time.Millisecond)
+			defer tick.Stop()
+			for end := time.Now().Add(10 * time.Second); got < want && time.Now().Before(end); <-tick.C {
+				got, _, _ = stream.Stats()
+			}
+			if got != want {
+				t.Errorf("got %d units; want %d, as in the file", got, want)
+			}
 		})
 	}
 	t.Run("shares a socket among programs", func(t *testing.T) {

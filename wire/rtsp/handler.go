@@ -4,6 +4,7 @@ import (
 	"net"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
@@ -44,7 +45,11 @@ type client struct {
 	offer   *offer               // of DESCRIBE, until SETUP takes it
 	respond func(*base.Response) // called with the response to this request if it is 200
 	paused  bool                 // this request is a PAUSE that was obeyed
+	packets bool                 // it publishes in datagrams
 }
+
+// settle is how long datagrams that were sent before TEARDOWN may come after it.
+const settle = 150 * time.Millisecond
 
 // tries is how many wrong passwords a connection may send.
 const tries = 3
@@ -74,6 +79,9 @@ func (h *handler) OnRequest(conn *gortsplib.ServerConn, req *base.Request) {
 	}
 	if req.Method == base.Announce {
 		req.Body = Repair(req.Header, req.Body)
+	}
+	if req.Method == base.Teardown && c.packets {
+		rest(h.s.ctx, settle)
 	}
 	if t := req.Header["Transport"]; len(t) == 1 && !strings.Contains(strings.ToLower(t[0]), "record") {
 		// The engine answers GStreamer's SETUP a second late, for a publisher's sake. Players need not wait.
@@ -145,6 +153,7 @@ func (h *handler) OnRecord(ctx *gortsplib.ServerHandlerOnRecordCtx) (*base.Respo
 		return &base.Response{StatusCode: base.StatusMethodNotValidInThisState}, nil
 	}
 	p.record(ctx.Session)
+	ctx.Conn.UserData().(*client).packets = ctx.Session.Transport().Protocol == gortsplib.ProtocolUDP
 	return &base.Response{StatusCode: base.StatusOK}, nil
 }
 

@@ -3,6 +3,7 @@ package rtsp
 import (
 	"context"
 	"fmt"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
@@ -98,7 +99,22 @@ func (s *Server) begin(g *group) {
 	s.running.Go(func() {
 		defer close(g.done)
 		g.err = g.player.Run(ctx, newGroupQueue(ctx, g.stream))
+		rest(ctx, linger)
 	})
+}
+
+// linger is how long a group outlives its stream. The engine writes from a queue that it throws away when the last listener
+// has left, and that cannot be asked whether it is empty.
+const linger = 250 * time.Millisecond
+
+// rest waits for d, or until ctx ends.
+func rest(ctx context.Context, d time.Duration) {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+	}
 }
 
 func newGroupQueue(ctx context.Context, st *gortsplib.ServerStream) *Queue {

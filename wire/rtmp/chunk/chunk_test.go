@@ -209,6 +209,33 @@ func same(a, b Message) bool {
 	return a.Type == b.Type && a.StreamID == b.StreamID && a.Timestamp == b.Timestamp && a.ChunkID == b.ChunkID && bytes.Equal(a.Payload, b.Payload)
 }
 
+func TestSplitTailIsSplit(t *testing.T) {
+	t.Parallel()
+	payload := make([]byte, 2*OutChunkSize+5)
+	for i := range payload {
+		payload[i] = byte(i * 7)
+	}
+	for _, ts := range []uint32{0, 0x1000000} {
+		for _, n := range []int{0, 5, OutChunkSize, OutChunkSize + 5, 2*OutChunkSize + 1, len(payload)} {
+			for _, head := range []int{0, 1, 5, 17, OutChunkSize - 1, OutChunkSize, OutChunkSize + 1} {
+				if head > n {
+					continue
+				}
+				m := Message{Type: Video, StreamID: 1, Timestamp: ts, ChunkID: 6, Payload: payload[:n]}
+				want := bytes.Join(Split(m), nil)
+				m.Payload = payload[:head]
+				c := SplitTail(m, payload[head:n])
+				if !bytes.Equal(bytes.Join(c, nil), want) {
+					t.Fatalf("time %d, %d and %d bytes: got other chunks; want those of Split", ts, head, n-head)
+				}
+				if head < 20 && n > head && &c[1][0] != &payload[head] {
+					t.Fatalf("%d and %d bytes: got a copied tail; want the given one", head, n-head)
+				}
+			}
+		}
+	}
+}
+
 func TestAppendToSharesAllButTheHeader(t *testing.T) {
 	t.Parallel()
 	c := Split(Message{Type: Video, StreamID: 1, Payload: make([]byte, 10)})
