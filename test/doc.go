@@ -1,0 +1,2 @@
+// Package test drives the built weir from outside, with real programs at both ends.
+package test
