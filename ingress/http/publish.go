@@ -56,6 +56,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		web.Refuse(w, err)
 		return
 	}
+	defer g.End(errPanic) // after a panic; the first End counts
 	err = h.read(w, r, g)
 	g.End(err)
 	switch {
@@ -103,3 +104,6 @@ func (h *Handler) read(w http.ResponseWriter, r *http.Request, g *wire.Grant) er
 type readerFunc func([]byte) (int, error)
 
 func (f readerFunc) Read(p []byte) (int, error) { return f(p) }
+
+// errPanic is the cause of a session that ended without telling one.
+var errPanic = errors.New("internal error, see the log")

@@ -35,7 +35,8 @@ func New(r wire.Remote, in io.Reader) (*Source, error) {
 func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) error {
 	stop := context.AfterFunc(ctx, s.interrupt)
 	defer stop()
-	err := container.Read(s.in, container.Options{Format: s.format, Program: s.remote.Program, Tracks: s.remote.Tracks}, w, m)
+	out := &paced{Out: w, ctx: ctx}
+	err := container.Read(s.in, container.Options{Format: s.format, Program: s.remote.Program, Tracks: s.remote.Tracks}, out, m)
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

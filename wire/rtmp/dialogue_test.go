@@ -46,7 +46,8 @@ func TestDialogues(t *testing.T) {
 			p.call(0, "close", 0)
 		}, io.EOF},
 		{"plays as Flash does", ServerConfig{}, &script{}, func(p *peer, _ *script) {
-			p.connect("live", amf.Field{Name: "objectEncoding", Value: 3.0}, amf.Field{Name: "flashVer", Value: "WIN 32,0,0,465"})
+			p.connect("live", amf.Field{Name: "objectEncoding", Value: 3.0}, amf.Field{Name: "flashVer", Value: "WIN 32,0,0,465"},
+				amf.Field{Name: "swfUrl", Value: "http://example.org/player.swf"})
 			p.call(0, "createStream", 2)
 			p.call(0, "getStreamLength", 3, "cam")
 			p.call(1, "play", 0, "cam", 0.0, -1.0, true)

@@ -214,6 +214,9 @@ func (s *ServerConn) playName(id uint32, name string, none bool, start float64, 
 	}
 	t := s.req.target(name)
 	if t.key == "" {
+		t.key = s.req.App // rtmp://host/name: clients take the only component for the app
+	}
+	if t.key == "" {
 		return s.refused(id, onStatus("error", "NetStream.Play.StreamNotFound", "The stream name is empty."))
 	}
 	st.startPlay(&PlayRequest{ConnectRequest: s.req, Name: t.name, Key: t.key, StreamQuery: t.query, Start: start, Reset: reset, User: t.user, Password: t.password})

@@ -85,12 +85,17 @@ func (s *ServerStream) WriteStart() error {
 	if err != nil {
 		return err
 	}
-	begin, err := data(s.id, "onStatus", &amf.Object{Fields: []amf.Field{{Name: "code", Value: "NetStream.Data.Start"}}})
-	if err != nil {
-		return err
+	ms = append(ms, start, access)
+	// Only movies listen to it; ffmpeg shows it as a data stream without a codec.
+	if p.req.SwfURL != "" {
+		begin, err := data(s.id, "onStatus", &amf.Object{Fields: []amf.Field{{Name: "code", Value: "NetStream.Data.Start"}}})
+		if err != nil {
+			return err
+		}
+		ms = append(ms, begin)
 	}
 	p.started = true
-	return s.conn.write(append(ms, start, access, begin)...)
+	return s.conn.write(ms...)
 }
 
 // WriteBuffers sends chunks made by chunk.Split for this stream's ID, all in one go; control messages of the connection
