@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
 
 	"weir/wire"
 )
@@ -57,7 +58,7 @@ func newMetrics(g *Gateway) *metrics {
 		}, []string{"protocol"}),
 		panics: prometheus.NewCounter(prometheus.CounterOpts{Name: "weir_panics_total", Help: "Sessions that ended by an internal error."}),
 	}
-	m.registry.MustRegister(m.retries, m.refusals, m.latency, m.panics, m)
+	m.registry.MustRegister(m.retries, m.refusals, m.latency, m.panics, m, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	return m
 }
 
