@@ -171,9 +171,10 @@ func TestSinkToSource(t *testing.T) {
 	for _, c := range []struct {
 		name   string
 		listen func(t *testing.T) string
+		late   int // units that the source may miss at the start
 	}{
-		{"it goes through nginx-rtmp", nginx},
-		{"it goes through our own server", func(t *testing.T) string { return new(hub).listen(t, nil) }},
+		{"it goes through nginx-rtmp", nginx, 100},
+		{"it goes through our own server", func(t *testing.T) string { return new(hub).listen(t, nil) }, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -220,7 +221,14 @@ func TestSinkToSource(t *testing.T) {
 			timer := time.AfterFunc(2*time.Second, cancel)
 			defer timer.Stop()
 			<-pulled
-			same(t, "the source", got(), want())
+			// nginx begins with the next key frame, which is the second if the source came late.
+			came, all := got(), want()
+			if c.late > 0 && len(came) > 0 {
+				if i := slices.IndexFunc(all, func(u unit) bool { return u.sum == came[0].sum }); i > 0 && i < c.late {
+					all = all[i:]
+				}
+			}
+			same(t, "the source", came, all)
 		})
 	}
 }
