@@ -25,6 +25,22 @@ type Sink interface {
 // Settle is how long a stream may take from its first unit to tell all its tracks.
 const Settle = 200 * time.Millisecond
 
+// Gather waits until r has something, and then for d more, so that one write takes all that comes meanwhile. The error is
+// that of r or the cause of ctx. A d of 0 only waits for r.
+func Gather(ctx context.Context, r interface{ Wait(context.Context) error }, d time.Duration) error {
+	if err := r.Wait(ctx); err != nil || d <= 0 {
+		return err
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 // SilentAfter is how long Ready waits for announced tracks that send nothing.
 const SilentAfter = 2 * time.Second
 

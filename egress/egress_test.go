@@ -131,3 +131,50 @@ func TestPermanent(t *testing.T) {
 		})
 	}
 }
+
+// ready is something that waits for d.
+type ready struct{ d time.Duration }
+
+func (r ready) Wait(ctx context.Context) error {
+	select {
+	case <-time.After(r.d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func TestGather(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name     string
+		wait, d  time.Duration
+		stop     time.Duration
+		want     time.Duration
+		canceled bool
+	}{
+		{name: "it only waits for the reader", wait: time.Second, want: time.Second},
+		{name: "it waits for more after that", wait: time.Second, d: 50 * time.Millisecond, want: 1050 * time.Millisecond},
+		{name: "it ends with its context while it gathers", wait: time.Second, d: time.Second, stop: 1500 * time.Millisecond, want: 1500 * time.Millisecond, canceled: true},
+		{name: "it ends with its context while it waits", wait: time.Hour, d: time.Second, stop: time.Second, want: time.Second, canceled: true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				if c.stop > 0 {
+					defer time.AfterFunc(c.stop, cancel).Stop()
+				}
+				start := time.Now()
+				err := egress.Gather(ctx, ready{c.wait}, c.d)
+				if got := time.Since(start); got != c.want {
+					t.Errorf("got an answer after %v; want %v", got, c.want)
+				}
+				if (err != nil) != c.canceled {
+					t.Errorf("got error %v; want one: %v", err, c.canceled)
+				}
+			})
+		})
+	}
+}

@@ -43,9 +43,10 @@ func (g *Gateway) tls(l rules.Listener) (*tls.Config, error) {
 
 // rtmpHandler gives the sessions of one connection to ingress and egress.
 type rtmpHandler struct {
-	g    *Gateway
-	peer wire.Peer
-	log  *slog.Logger
+	g     *Gateway
+	peer  wire.Peer
+	batch time.Duration // of the listener
+	log   *slog.Logger
 }
 
 var _ rtmp.Handler = (*rtmpHandler)(nil)
@@ -73,7 +74,7 @@ func (p guardedPublication) WriteMessage(m chunk.Message) error {
 // Play implements rtmp.Handler. It runs on a goroutine of the session's own.
 func (h *rtmpHandler) Play(ctx context.Context, s *rtmp.ServerStream, req *rtmp.PlayRequest) error {
 	return h.g.guard("rtmp play", func() error {
-		return outrtmp.Play(ctx, h.g.hub, h.from(req.ConnectRequest), s, req, h.log)
+		return outrtmp.Play(ctx, h.g.hub, h.from(req.ConnectRequest), s, req, h.batch, h.log)
 	})
 }
 
@@ -100,7 +101,7 @@ func (g *Gateway) listenRTMP(l rules.Listener, p *port) (server, error) {
 			if len(sc.Layers()) > 1 {
 				peer.Protocol = "rtmps"
 			}
-			err := rtmp.NewServerConn(c, cfg).Serve(ctx, &rtmpHandler{g: g, peer: peer, log: g.log})
+			err := rtmp.NewServerConn(c, cfg).Serve(ctx, &rtmpHandler{g: g, peer: peer, batch: l.Batch, log: g.log})
 			g.log.Debug("connection ended", "listener", l.Name, "address", peer.Addr, "cause", err)
 		})
 	}}, nil
@@ -119,7 +120,7 @@ func (g *Gateway) listenHTTP(l rules.Listener, p *port) (server, error) {
 	if err != nil {
 		return server{}, err
 	}
-	play := outhttp.NewHandler(outhttp.Options{Door: g.hub, Listener: l.Name, Log: g.log})
+	play := outhttp.NewHandler(outhttp.Options{Door: g.hub, Listener: l.Name, Batch: l.Batch, Log: g.log})
 	publish := inhttp.NewHandler(inhttp.Options{Door: g.hub, Listener: l.Name, Log: g.log})
 	var demo http.Handler
 	if g.opt.Page != "" {

@@ -82,6 +82,8 @@ func (f Format) muxer(service string) transmux.Muxer {
 // A Flow is one receiver's cursor in the feed that all receivers of a format share. It belongs to one goroutine; Close
 // it when done.
 type Flow struct {
+	Batch time.Duration // how long Take waits for more, once it has caught up; set it before the first Take
+
 	feed   *transmux.Feed
 	reader *ring.Reader[*transmux.Chunk]
 	header []byte // what the receiver gets before everything, once
@@ -134,7 +136,7 @@ func (f *Flow) Take(ctx context.Context, bufs net.Buffers, m *wire.Meter) (net.B
 			return bufs, nil
 		}
 		f.caught = true
-		if err := f.reader.Wait(ctx); err != nil {
+		if err := egress.Gather(ctx, f.reader, f.Batch); err != nil {
 			return bufs, err
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"log/slog"
 	"net/http"
 	"strings"
+	"time"
 
 	"weir/egress/container"
 	"weir/wire"
@@ -16,8 +17,9 @@ const methods = "GET, HEAD"
 // Options are what a Handler needs.
 type Options struct {
 	Door     wire.Door
-	Listener string       // key in `listen`, for Peer.Listener
-	Log      *slog.Logger // never nil
+	Listener string        // key in `listen`, for Peer.Listener
+	Batch    time.Duration // how long players wait for more to be written at once
+	Log      *slog.Logger  // never nil
 }
 
 // A Handler plays streams: GET /name.flv and /name.ts, and /name.flv as WebSocket. It answers HEAD and OPTIONS for them,

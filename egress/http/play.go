@@ -40,6 +40,7 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, name string, forma
 		return
 	}
 	defer flow.Close()
+	flow.Batch = h.options.Batch
 	conn, buffered, err := http.NewResponseController(w).Hijack()
 	if err != nil {
 		end = fmt.Errorf("take the connection over: %w", err)

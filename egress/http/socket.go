@@ -35,6 +35,7 @@ func (h *Handler) socket(w http.ResponseWriter, r *http.Request, name string) {
 		return
 	}
 	defer flow.Close()
+	flow.Batch = h.options.Batch
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{
 		InsecureSkipVerify: true, // of the Origin: who may play is for the Door, as with HTTP
 		CompressionMode:    websocket.CompressionDisabled,

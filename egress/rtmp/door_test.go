@@ -77,7 +77,7 @@ func (h handler) Publish(context.Context, *wirertmp.ServerStream, *wirertmp.Publ
 }
 
 func (h handler) Play(ctx context.Context, s *wirertmp.ServerStream, req *wirertmp.PlayRequest) error {
-	return Play(ctx, h.d, wire.Peer{Protocol: "rtmp"}, s, req, slog.New(slog.NewTextHandler(h.d.log, nil)))
+	return Play(ctx, h.d, wire.Peer{Protocol: "rtmp"}, s, req, 0, slog.New(slog.NewTextHandler(h.d.log, nil)))
 }
 
 // client is a scripted player of a door, within a synctest bubble.

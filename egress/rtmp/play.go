@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"log/slog"
+	"time"
 
 	"weir/egress"
 	"weir/transmux"
@@ -13,8 +14,8 @@ import (
 )
 
 // Play asks the door for a player and sends it the stream until it leaves, the stream ends (wire.ErrEnded), or the
-// gateway takes the grant back. What it returns before the stream began is the refusal.
-func Play(ctx context.Context, door wire.Door, peer wire.Peer, s *wirertmp.ServerStream, req *wirertmp.PlayRequest, log *slog.Logger) (err error) {
+// gateway takes the grant back. It waits batch for more to be written at once. What it returns before the stream began is the refusal.
+func Play(ctx context.Context, door wire.Door, peer wire.Peer, s *wirertmp.ServerStream, req *wirertmp.PlayRequest, batch time.Duration, log *slog.Logger) (err error) {
 	peer.User, peer.Password, peer.Verified = req.User, req.Password, req.Verified && req.User == req.ConnectRequest.User
 	grant, err := door.Play(ctx, peer, req.Name)
 	if err != nil {
@@ -37,7 +38,7 @@ func Play(ctx context.Context, door wire.Door, peer wire.Peer, s *wirertmp.Serve
 	if err := s.WriteStart(); err != nil {
 		return err
 	}
-	out := sender{reader: feed.Reader(), id: s.ID(), write: s.WriteBuffers, flow: s.Flow, meter: grant.Meter}
+	out := sender{reader: feed.Reader(), id: s.ID(), write: s.WriteBuffers, flow: s.Flow, meter: grant.Meter, gather: batch}
 	if err := out.run(ctx); !errors.Is(err, io.EOF) {
 		return err
 	}

@@ -5,6 +5,7 @@ import (
 	"net"
 	"time"
 
+	"weir/egress"
 	"weir/transmux"
 	"weir/transmux/ring"
 	"weir/wire"
@@ -23,6 +24,7 @@ type sender struct {
 	write  func(net.Buffers) error
 	flow   func() wirertmp.Flow // what the receiver wants; nil is everything
 	meter  *wire.Meter
+	gather time.Duration // how long it waits for more to write at once
 
 	begun    bool // the receiver has metadata and sequence headers, and missed nothing but pictures or sound since
 	pictures bool // it has all pictures since a key frame
@@ -32,7 +34,11 @@ type sender struct {
 // run sends until the stream or ctx ends or a write fails. The end of the stream is its ring's error.
 func (s *sender) run(ctx context.Context) error {
 	for {
-		if err := s.reader.Wait(ctx); err != nil {
+		gather := s.gather
+		if !s.begun {
+			gather = 0 // the first picture does not wait
+		}
+		if err := egress.Gather(ctx, s.reader, gather); err != nil {
 			return err
 		}
 		err := s.batch()

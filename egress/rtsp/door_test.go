@@ -79,8 +79,8 @@ func (d *door) Play(_ context.Context, p wire.Peer, name string) (*wire.Grant, e
 // recorder writes what a publisher sends, as the other side of the gateway does.
 type recorder struct{ in *rtp.Receiver }
 
-func (r recorder) Packet(f format.Format, p *pionrtp.Packet) error {
-	return r.in.Packet(f, p, time.Now())
+func (r recorder) Packet(f format.Format, p *pionrtp.Packet, arrived time.Time) error {
+	return r.in.Packet(f, p, arrived)
 }
 func (r recorder) Report(m *description.Media, p rtcp.Packet) { r.in.Report(m, p) }
 

@@ -27,9 +27,10 @@ type Sink struct {
 
 var _ egress.Sink = (*Sink)(nil)
 
-// New returns a sink for an rtsp or rtsps URL, with userinfo for Basic or Digest. The transport is tcp or udp; empty is
+// New returns a sink for an rtsp or rtsps URL, with userinfo for Basic or Digest, and ?transport=. The transport is tcp or udp; empty is
 // tcp, and udp if the server wants no tcp.
 func New(r wire.Remote) (*Sink, error) {
+	r = wirertsp.Choose(r)
 	if err := wirertsp.CheckURL(r.URL); err != nil {
 		return nil, err
 	}

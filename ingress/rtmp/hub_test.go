@@ -76,7 +76,7 @@ func (h *hub) Publish(ctx context.Context, s *wirertmp.ServerStream, req *wirert
 }
 
 func (h *hub) Play(ctx context.Context, s *wirertmp.ServerStream, req *wirertmp.PlayRequest) error {
-	return outrtmp.Play(ctx, door{h}, wire.Peer{}, s, req, slog.New(slog.DiscardHandler))
+	return outrtmp.Play(ctx, door{h}, wire.Peer{}, s, req, 0, slog.New(slog.DiscardHandler))
 }
 
 // listen serves h until the test ends and returns its address. tap, if not nil, gets each connection.
