@@ -21,7 +21,7 @@ func (g *Gateway) listenRTSP(l rules.Listener, p *port) (server, error) {
 	if err != nil {
 		return server{}, err
 	}
-	play := outrtsp.NewPlayers(g.log).Play
+	play := outrtsp.NewPlayers(g.log, l.Batch).Play
 	cfg := rtsp.Config{
 		Listener: p, TLS: conf, Name: l.Name, RequireTLS: l.Name == "rtsps", Door: g.hub, Log: g.log,
 		Multicast: multicastRange, Record: inrtsp.Record(g.log),

@@ -87,7 +87,7 @@ func (r recorder) Report(m *description.Media, p rtcp.Packet) { r.in.Report(m, p
 func serve(t *testing.T, d *door, cfg wirertsp.Config) *wirertsp.Server {
 	t.Helper()
 	cfg.Door, cfg.Log = d, slog.New(slog.DiscardHandler)
-	cfg.Play = NewPlayers(cfg.Log).Play
+	cfg.Play = NewPlayers(cfg.Log, 0).Play
 	cfg.Record = func(g *wire.Grant, desc *description.Session) (wirertsp.Recorder, error) {
 		in, _, err := rtp.NewReceiver(g.Writer, desc.Medias, nil, 0)
 		return recorder{in}, err

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"log/slog"
 	"sync"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
 
@@ -17,15 +18,16 @@ import (
 
 // Players serves players of any number of servers. Those of one stream share its packets. Use NewPlayers.
 type Players struct {
-	log *slog.Logger
+	log   *slog.Logger
+	batch time.Duration
 
 	mu    sync.Mutex
 	shows map[showKey]*show
 }
 
-// NewPlayers returns a Players without any.
-func NewPlayers(log *slog.Logger) *Players {
-	return &Players{log: log, shows: make(map[showKey]*show)}
+// NewPlayers returns a Players without any. Over TCP and UDP they wait batch for more to be written at once.
+func NewPlayers(log *slog.Logger, batch time.Duration) *Players {
+	return &Players{log: log, batch: batch, shows: make(map[showKey]*show)}
 }
 
 type showKey struct {
@@ -47,7 +49,7 @@ type show struct {
 func (p *Players) Play(ctx context.Context, g *wire.Grant) (wirertsp.Player, error) {
 	key := showKey{g.Stream, g.Tracks.String()}
 	if s := p.join(key); s != nil {
-		return &player{of: p, show: s, sender: sender{muxer: s.muxer, meter: g.Meter}}, nil
+		return &player{of: p, show: s, sender: sender{muxer: s.muxer, meter: g.Meter, gather: p.batch}}, nil
 	}
 	tracks, dropped, err := egress.Ready(ctx, g.Stream, g.Tracks, rtp.Carries)
 	if err != nil {
@@ -60,7 +62,7 @@ func (p *Players) Play(ctx context.Context, g *wire.Grant) (wirertsp.Player, err
 	if err != nil {
 		return nil, err
 	}
-	return &player{of: p, show: s, sender: sender{muxer: s.muxer, meter: g.Meter}}, nil
+	return &player{of: p, show: s, sender: sender{muxer: s.muxer, meter: g.Meter, gather: p.batch}}, nil
 }
 
 // join returns the show that runs already, nil if there is none whose description still fits.

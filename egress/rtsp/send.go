@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"weir/egress"
 	"weir/transmux"
 	"weir/transmux/ring"
 	"weir/wire"
@@ -28,6 +29,7 @@ type sender struct {
 	muxer  *rtp.Muxer
 	reader *ring.Reader[*transmux.Chunk]
 	meter  *wire.Meter
+	gather time.Duration // how long it waits for more to write at once
 	media  []counts
 
 	first  *transmux.Chunk // what begin found
@@ -119,6 +121,9 @@ func (s *sender) next(ctx context.Context) (*transmux.Chunk, error) {
 	}
 	if ctx.Err() != nil {
 		return nil, context.Cause(ctx)
+	}
+	if err := egress.Gather(ctx, s.reader, s.gather); err != nil {
+		return nil, err
 	}
 	return s.reader.Next(ctx)
 }
