@@ -19,6 +19,13 @@ import (
 // maxChatter is how much a player may send after its request.
 const maxChatter = 64 << 10
 
+// tell logs why a player does not get all tracks.
+func (h *Handler) tell(r *http.Request, g *wire.Grant, protocol string, dropped []error) {
+	for _, why := range dropped {
+		h.options.Log.Info("a track is left out", "name", g.Name, "protocol", protocol, "address", r.RemoteAddr, "reason", why)
+	}
+}
+
 // get plays a stream as the body of an answer.
 //
 // The connection is taken from the server, and chunks are framed here: header, frame and the shared buffers of all units
@@ -33,7 +40,8 @@ func (h *Handler) get(w http.ResponseWriter, r *http.Request, name string, forma
 	defer func() { g.End(end) }()
 	ctx, cancel := web.Hold(r.Context(), g)
 	defer cancel(nil)
-	flow, _, err := container.Open(ctx, g.Stream, format, g.Tracks)
+	flow, dropped, err := container.Open(ctx, g.Stream, format, g.Tracks)
+	h.tell(r, g, protocolOf(format), dropped)
 	if err != nil {
 		end = err
 		web.Refuse(w, err)

@@ -28,7 +28,8 @@ func (h *Handler) socket(w http.ResponseWriter, r *http.Request, name string) {
 	defer func() { g.End(end) }()
 	ctx, cancel := web.Hold(r.Context(), g)
 	defer cancel(nil)
-	flow, _, err := container.Open(ctx, g.Stream, container.FLV, g.Tracks)
+	flow, dropped, err := container.Open(ctx, g.Stream, container.FLV, g.Tracks)
+	h.tell(r, g, "ws-flv", dropped)
 	if err != nil {
 		end = err
 		web.Refuse(w, err)

@@ -39,9 +39,9 @@ func Record(log *slog.Logger) func(*wire.Grant, *description.Session) (wirertsp.
 }
 
 // Packet implements the server's Recorder.
-func (r *Recorder) Packet(f format.Format, p *rtp.Packet) error {
+func (r *Recorder) Packet(f format.Format, p *rtp.Packet, arrived time.Time) error {
 	r.meter.Moved(rtpHeader+len(p.Payload), time.Time{})
-	return r.in.Packet(f, p, time.Now())
+	return r.in.Packet(f, p, arrived)
 }
 
 // Report implements the server's Recorder.

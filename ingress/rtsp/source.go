@@ -28,9 +28,6 @@ const (
 	idle = 10 * time.Second
 )
 
-// ladder are the transports in the order in which they are tried. TCP passes firewalls and loses nothing.
-func ladder() []string { return []string{"tcp", "udp", "multicast", "http"} }
-
 // A Source pulls one stream from a camera or a server. Run must not be called by two goroutines at once.
 type Source struct {
 	remote wire.Remote
@@ -38,20 +35,21 @@ type Source struct {
 
 	mu     sync.Mutex
 	worked string // the transport that brought media last
-	begin  string // the transport that the next Run tries first; empty for the order of the ladder
+	begin  string // the transport that the next Run tries first; empty for the usual order
 }
 
 var _ ingress.Source = (*Source)(nil)
 
-// New returns a source for an rtsp or rtsps URL, with userinfo for Basic or Digest.
+// New returns a source for an rtsp or rtsps URL, with userinfo for Basic or Digest, and ?transport=.
 func New(r wire.Remote) (*Source, error) {
+	r = wirertsp.Choose(r)
 	if err := wirertsp.CheckURL(r.URL); err != nil {
 		return nil, err
 	}
 	if r.Log == nil {
 		r.Log = slog.New(slog.DiscardHandler)
 	}
-	s := &Source{remote: r, order: ladder()}
+	s := &Source{remote: r, order: wirertsp.Transports()}
 	if t := r.Transport; t != "" {
 		if !slices.Contains(s.order, t) {
 			return nil, fmt.Errorf("RTSP has no transport %q; use one of %s", t, strings.Join(s.order, ", "))
@@ -149,7 +147,7 @@ func transportProblem(err error) bool {
 		errors.As(err, &noPorts) || errors.As(err, &noDest) || errors.As(err, &noIDs) || errors.As(err, &header)
 }
 
-// protocol puts a rung of the ladder into the client's words.
+// protocol puts a transport into the client's words.
 func protocol(transport string) (*gortsplib.Protocol, gortsplib.Tunnel) {
 	p, tunnel := gortsplib.ProtocolTCP, gortsplib.TunnelNone
 	switch transport {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -156,6 +157,17 @@ func TestSourceErrors(t *testing.T) {
 				t.Errorf("got a secret in %q", err)
 			}
 		})
+	}
+}
+
+func TestNewTakesTheTransportOfTheURL(t *testing.T) {
+	t.Parallel()
+	s, err := New(wire.Remote{URL: parse(t, "rtsp://host/a?transport=udp&b=1")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := []string{"udp"}; !slices.Equal(s.order, want) || s.remote.URL.RawQuery != "b=1" {
+		t.Errorf("got %v, and %s asked for; want %v, and b=1", s.order, s.remote.URL.RawQuery, want)
 	}
 }
 

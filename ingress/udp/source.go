@@ -151,7 +151,11 @@ func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) err
 					return err
 				}
 			}
-			timer.Reset(min(senderPatience, silentAfter-silent))
+			next := silentAfter - silent
+			if silent < senderPatience {
+				next = senderPatience - silent
+			}
+			timer.Reset(min(next, senderPatience))
 		}
 	}
 }

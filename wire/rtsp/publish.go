@@ -3,6 +3,7 @@ package rtsp
 import (
 	"net"
 	"sync"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/base"
@@ -18,6 +19,7 @@ type publication struct {
 	recorder Recorder
 	closed   chan struct{}
 	stop     func() // closes the session
+	opening  *opening
 
 	mu    sync.Mutex
 	cause error // why we close it
@@ -64,15 +66,26 @@ func interrupt(socket net.Conn) {
 
 // record begins to hand over packets.
 func (p *publication) record(session *gortsplib.ServerSession) {
-	for _, m := range session.AnnouncedDescription().Medias {
+	medias := session.AnnouncedDescription().Medias
+	p.opening = newOpening(medias)
+	if session.Transport().Protocol != gortsplib.ProtocolUDP {
+		p.opening.finish() // a connection keeps the order
+	}
+	for _, m := range medias {
 		for _, f := range m.Formats {
 			session.OnPacketRTP(m, f, func(pkt *rtp.Packet) {
-				if err := p.recorder.Packet(f, pkt); err != nil {
-					p.fail(err)
-				}
+				arrived := time.Now()
+				p.opening.packet(func() {
+					if err := p.recorder.Packet(f, pkt, arrived); err != nil {
+						p.fail(err)
+					}
+				})
 			})
 		}
-		session.OnPacketRTCP(m, func(pkt rtcp.Packet) { p.recorder.Report(m, pkt) })
+		session.OnPacketRTCP(m, func(pkt rtcp.Packet) {
+			p.recorder.Report(m, pkt)
+			p.opening.report(m, pkt)
+		})
 	}
 }
 
@@ -92,6 +105,9 @@ func (p *publication) fail(err error) {
 // end is called once, when the engine has closed the session.
 func (p *publication) end(err error) {
 	close(p.closed)
+	if p.opening != nil {
+		p.opening.finish()
+	}
 	p.mu.Lock()
 	if p.cause != nil {
 		err = p.cause

@@ -11,6 +11,7 @@ import (
 	"net/netip"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/bluenviron/gortsplib/v5"
 	"github.com/bluenviron/gortsplib/v5/pkg/description"
@@ -23,8 +24,8 @@ import (
 
 // A Recorder takes what one publisher sends. Its methods may be called from several goroutines at once.
 type Recorder interface {
-	// Packet takes an RTP packet; an error ends the session with it.
-	Packet(f format.Format, p *rtp.Packet) error
+	// Packet takes an RTP packet and when it came; an error ends the session with it.
+	Packet(f format.Format, p *rtp.Packet, arrived time.Time) error
 	// Report takes an RTCP packet.
 	Report(m *description.Media, p rtcp.Packet)
 }
