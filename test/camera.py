@@ -54,6 +54,7 @@ def main():
         pool = GstRtspServer.RTSPAddressPool()
         pool.add_range(f'239.7.{i}.1', f'239.7.{i}.9', 6000, 6020, 1)
         mcast.set_address_pool(pool)
+        guarded.set_shared(False)
         for f in (plain, mcast):
             allow(f, 'anybody')
             allow(f, 'viewer')

@@ -14,6 +14,7 @@ import (
 type cell struct {
 	state  state
 	text   string
+	note   string
 	spread time.Duration
 }
 
@@ -137,6 +138,9 @@ func (c cell) mark(numbers map[string]int, notes *strings.Builder) string {
 	case equal:
 		return "✓ " + c.text
 	case partly:
+		if c.note != "" {
+			return "◐ " + c.text + " " + note(c.note)
+		}
 		return "◐ " + c.text
 	case notCarried:
 		return "– " + note(c.text)
@@ -150,11 +154,24 @@ const matrixIntro = `# The matrix
 
 Written by ` + "`make matrix`" + `. Every cell is one stream through weir with real programs at both ends. ✓ says that the access
 units at both ends are equal by content and order, that none is lost or doubled from the receiver's first key frame to the
-end, and that all PTS and DTS of all tracks moved by one and the same amount: to the tick, or within 1 ms where only one
-end counts in milliseconds (GStreamer plays Matroska, which does). The number is how many units were compared; a receiver that comes late gets fewer. ◐ says the
-same of what the target can carry; the rest was left out, and weir's log says so. – is a cell that cannot be, and why.
+end, and that all PTS and DTS of all tracks moved by one and the same amount. The number is how many units were compared; a
+receiver that comes late gets fewer. ◐ says the same of what arrives; the rest the target cannot carry, it was left out, and
+weir's log says so at that target. – is a cell that cannot be, and why. ✗ is wrong.
+
+How exact "the same amount" is: to the tick of 90 kHz, as far as ffprobe prints it (in microseconds: two ticks, 25 µs). Where only
+one end counts in milliseconds, 1 ms: that is from MPEG-TS or RTP to RTMP and FLV, and from GStreamer, which plays a Matroska file.
 
 Where RTP is the way in, no DTS exists to be compared: there DTS must not go back and must not be above PTS. Where RTP is
-the way out, PTS are compared. Where nobody can say that the stream ends (UDP, and origins that we fetch and dial again), the
-last few units may be missing, as ` + "`test/waysin_test.go`" + ` says. How the comparison itself is proved: ` + "`test/units`" + ` and ` + "`TestWitnesses`" + `.
+the way out, PTS are compared.
+
+At the end of the stream nothing may be missing, but for three things, none of which is weir's:
+
+- ffmpeg gathers up to five AAC frames for one RTP packet and forgets them at the end, so RTSP announced by it has up to 5 audio
+  units less; in the same way it forgets the last packets of a transport stream in RTP, which cut the last PES packet of up to 20
+  audio units. ` + "`TestForgetful`" + ` proves both without weir.
+- An ffprobe that is stopped, because a source that we fetch or a receiver of UDP is told no end, keeps one picture and up to 8
+  audio frames.
+- A recording of GStreamer or of the built-in camera is stopped while the origin goes on.
+
+How the comparison itself is proved: ` + "`test/units`, `TestWitnesses` and `TestCamera`" + `.
 `

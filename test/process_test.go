@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -168,16 +167,6 @@ func poll(d time.Duration, ok func() bool) bool {
 		}
 	}
 	return false
-}
-
-// listening reports whether somebody accepts at a local TCP port.
-func listening(port int) bool {
-	c, err := net.DialTimeout("tcp", fmt.Sprintf("127.0.0.1:%d", port), time.Second)
-	if err != nil {
-		return false
-	}
-	c.Close()
-	return true
 }
 
 // scratch is a new folder that goes when the test ends.

@@ -20,6 +20,7 @@ var programs = map[string]string{
 	"openssl":        "openssl",
 	"stdbuf":         "coreutils",
 	"unshare":        "util-linux",
+	"runuser":        "util-linux",
 	"nsenter":        "util-linux",
 	"ip":             "iproute2",
 	"cvlc":           "vlc-bin",

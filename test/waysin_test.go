@@ -34,8 +34,7 @@ type wayIn struct {
 	format string
 	grid   grid
 	noDTS  bool // the way tells no DTS
-	// tail is how many units of a kind may be missing at the end, where the way cannot tell that it ends, so that what
-	// has no successor stays with the receiver.
+	// tail is how many units of a kind may be missing at the end, because the program never sends them.
 	tail map[string]int
 	// hold stops players this long after the stream is live, before the origin begins anew.
 	hold    time.Duration
@@ -54,9 +53,10 @@ var (
 )
 
 var (
-	unended = map[string]int{"video": 4, "audio": 20}
-	// ffmpeg puts several AAC frames into an RTP packet, and forgets what it holds at the end.
-	packed = map[string]int{"audio": 5}
+	// ffmpeg puts several AAC frames into an RTP packet, and forgets what it holds at the end. TestForgetful proves it.
+	forgottenFrames = map[string]int{"audio": 5}
+	// It does the same with packets of a transport stream in RTP; they cut the last PES packet of audio.
+	forgottenPackets = map[string]int{"audio": 20}
 )
 
 // send is ffmpeg sending a clip in real time.
@@ -71,12 +71,12 @@ var waysIn = []wayIn{
 	{name: "rtmps publish", program: "ffmpeg", format: "flv", grid: millis, carries: noH265, why: ffmpeg51,
 		publish: send("-f", "flv", "rtmps://127.0.0.1:RTMPS/live/cam")},
 	{name: "rtmp pull", program: "nginx-rtmp", format: "flv", grid: millis, carries: noH265, why: ffmpeg51,
-		source: "rtmp://127.0.0.1:NGINX/live/origin", before: true, tail: unended,
+		source: "rtmp://127.0.0.1:NGINX/live/origin", before: true,
 		publish: send("-f", "flv", "rtmp://127.0.0.1:NGINX/live/origin")},
-	{name: "rtsp announce tcp", program: "ffmpeg", format: "mov", grid: ticks, noDTS: true, tail: packed,
+	{name: "rtsp announce tcp", program: "ffmpeg", format: "mov", grid: ticks, noDTS: true, tail: forgottenFrames,
 		publish: send("-f", "rtsp", "-rtsp_transport", "tcp", "rtsp://127.0.0.1:RTSP/live/cam"),
 		quick:   []string{"h264b+aac", "h265+aac", "h264b+pcma"}},
-	{name: "rtsp announce udp", program: "ffmpeg", format: "mov", grid: ticks, noDTS: true, tail: unended,
+	{name: "rtsp announce udp", program: "ffmpeg", format: "mov", grid: ticks, noDTS: true, tail: forgottenFrames,
 		publish: send("-f", "rtsp", "-rtsp_transport", "udp", "rtsp://127.0.0.1:RTSP/live/cam")},
 	{name: "rtsp pull tcp", program: "GStreamer", format: "mkv", grid: ticks, noDTS: true, hold: 5 * time.Second,
 		source: "rtsp://CAMERA/CONTENT?transport=tcp"},
@@ -84,16 +84,16 @@ var waysIn = []wayIn{
 		source: "rtsp://CAMERA/CONTENT?transport=udp"},
 	{name: "rtsp pull multicast", program: "GStreamer", format: "mkv", grid: ticks, noDTS: true, hold: 5 * time.Second,
 		source: "rtsp://CAMERA/CONTENT-mcast?transport=multicast"},
-	{name: "udp", program: "ffmpeg", format: "ts", grid: ticks, tail: unended, carries: noPCMA, why: mpegtsAudio,
+	{name: "udp", program: "ffmpeg", format: "ts", grid: ticks, carries: noPCMA, why: mpegtsAudio,
 		source: "udp://127.0.0.1:PORT", publish: send("-f", "mpegts", "udp://127.0.0.1:PORT?pkt_size=1316"),
 		quick: []string{"h264b+aac", "h265+aac", "aac"}},
-	{name: "udp multicast", program: "ffmpeg", format: "ts", grid: ticks, tail: unended, carries: noPCMA, why: mpegtsAudio,
+	{name: "udp multicast", program: "ffmpeg", format: "ts", grid: ticks, carries: noPCMA, why: mpegtsAudio,
 		source:  "udp://239.1.1.7:PORT?interface=lo",
 		publish: send("-f", "mpegts", "udp://239.1.1.7:PORT?pkt_size=1316&localaddr=127.0.0.1")},
-	{name: "udp multicast ssm", program: "ffmpeg", format: "ts", grid: ticks, tail: unended, carries: noPCMA, why: mpegtsAudio,
+	{name: "udp multicast ssm", program: "ffmpeg", format: "ts", grid: ticks, carries: noPCMA, why: mpegtsAudio,
 		source:  "udp://232.1.1.7:PORT?interface=lo&source=127.0.0.1",
 		publish: send("-f", "mpegts", "udp://232.1.1.7:PORT?pkt_size=1316&localaddr=127.0.0.1")},
-	{name: "rtp", program: "ffmpeg", format: "ts", grid: ticks, tail: unended, carries: noPCMA, why: mpegtsAudio,
+	{name: "rtp", program: "ffmpeg", format: "ts", grid: ticks, tail: forgottenPackets, carries: noPCMA, why: mpegtsAudio,
 		source: "rtp://127.0.0.1:PORT", publish: send("-f", "rtp_mpegts", "rtp://127.0.0.1:PORT?pkt_size=1328")},
 	{name: "http flv post", program: "ffmpeg", format: "flv", grid: millis, carries: noH265, why: ffmpeg51,
 		publish: send("-f", "flv", "-method", "POST", "http://127.0.0.1:HTTP/live/cam.flv")},

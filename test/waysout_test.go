@@ -27,10 +27,13 @@ type wayOut struct {
 	holds   bool
 	carries []string // contents; nil is all
 	why     string
-	part    map[string][]string // content → kinds that are carried, where it is not all; the rest is left out by weir
+	part    map[string][]string // content → kinds that arrive, where it is not all
+	says    string              // what weir's log says beside "left out" then; OUT and the like are filled in
+	loses   map[string]string   // content → why the receiver loses what weir does not leave out
 }
 
 const (
+	nginx265  = "weir sends H.265 as Enhanced RTMP, because the server says nothing of what it takes; this one relays and records the sound only"
 	ffprobe51 = "no witness: ffmpeg 5.1 reads no H.265 in FLV"
 )
 
@@ -73,11 +76,11 @@ func recorder(suffix string, args ...string) func(*row, wayOut) *player {
 var waysOut = []wayOut{
 	{name: "rtmp play", program: "ffprobe", grid: millis, carries: noH265, why: ffprobe51,
 		play: probePlayer("rtmp://127.0.0.1:RTMP/live/cam", "-rtmp_live", "live", "-analyzeduration", "2000000")},
-	{name: "rtmp play", program: "rtmpdump", grid: millis, part: classic,
+	{name: "rtmp play", program: "rtmpdump", grid: millis, part: classic, says: "cannot be played",
 		play: recorder("flv", "rtmpdump", "-q", "--live", "-r", "rtmp://127.0.0.1:RTMP/live/cam", "-o", "FILE")},
 	{name: "rtmp play", program: "gortmplib", grid: millis, carries: []string{"h264b+aac", "h265+aac", "h264b+mp3", "h264b", "aac"},
 		why: "no witness: the library decodes G.711", play: enhancedPlayer},
-	{name: "rtmps play", program: "rtmpdump", grid: millis, part: classic,
+	{name: "rtmps play", program: "rtmpdump", grid: millis, part: classic, says: "cannot be played",
 		play: recorder("flv", "rtmpdump", "-q", "--live", "-r", "rtmps://127.0.0.1:RTMPS/live/cam", "-o", "FILE")},
 	{name: "rtsp play tcp", program: "ffprobe", grid: ticks, noDTS: true, holds: true,
 		play: probePlayer("rtsp://127.0.0.1:RTSP/live/cam", "-rtsp_transport", "tcp")},
@@ -88,24 +91,25 @@ var waysOut = []wayOut{
 	{name: "http-flv", program: "curl", grid: millis,
 		play: recorder("flv", "curl", "-sSN", "-o", "FILE", "http://127.0.0.1:HTTP/live/cam.flv")},
 	{name: "ws-flv", program: "coder/websocket", grid: millis, play: webSocket},
-	{name: "http-ts", program: "curl", grid: ticks, part: videoOnly,
+	{name: "http-ts", program: "curl", grid: ticks, part: videoOnly, says: "http-ts",
 		play: recorder("ts", "curl", "-sSN", "-o", "FILE", "http://127.0.0.1:HTTP/live/cam.ts")},
-	{name: "http-ts", program: "ffprobe", grid: ticks, part: videoOnly, holds: true,
+	{name: "http-ts", program: "ffprobe", grid: ticks, part: videoOnly, says: "http-ts", holds: true,
 		play: probePlayer("http://127.0.0.1:HTTP/live/cam.ts", "-analyzeduration", "1000000")},
-	{name: "rtmp push", program: "nginx-rtmp", grid: millis, part: classic, send: "rtmp://127.0.0.1:NGINX/rec/push", play: nginxRecord},
+	{name: "rtmp push", program: "nginx-rtmp", grid: millis, part: classic, loses: map[string]string{"h265+aac": nginx265},
+		send: "rtmp://127.0.0.1:NGINX/rec/push", play: nginxRecord},
 	{name: "rtsp push", program: "ffprobe", grid: ticks, noDTS: true, open: true, holds: true, send: "rtsp://127.0.0.1:OUT/in",
 		play: probePlayer("rtsp://127.0.0.1:OUT/in", "-rtsp_flags", "listen", "-timeout", "30")},
-	{name: "udp", program: "multicat", grid: ticks, open: true, part: videoOnly, send: "udp://127.0.0.1:OUT",
+	{name: "udp", program: "multicat", grid: ticks, open: true, part: videoOnly, says: "OUT", send: "udp://127.0.0.1:OUT",
 		play: recorder("ts", "multicat", "-u", "@127.0.0.1:OUT", "FILE")},
-	{name: "udp multicast", program: "multicat", grid: ticks, open: true, part: videoOnly, send: "udp://239.2.2.9:OUT?interface=lo",
+	{name: "udp multicast", program: "multicat", grid: ticks, open: true, part: videoOnly, says: "OUT", send: "udp://239.2.2.9:OUT?interface=lo",
 		play: recorder("ts", "multicat", "-u", "@239.2.2.9:OUT/ifaddr=127.0.0.1", "FILE")},
-	{name: "rtp", program: "multicat", grid: ticks, open: true, part: videoOnly, send: "rtp://127.0.0.1:OUT",
+	{name: "rtp", program: "multicat", grid: ticks, open: true, part: videoOnly, says: "OUT", send: "rtp://127.0.0.1:OUT",
 		play: recorder("ts", "multicat", "@127.0.0.1:OUT", "FILE")},
-	{name: "tcp ts", program: "ffprobe", grid: ticks, holds: true, part: videoOnly, send: "tcp://127.0.0.1:OUT?format=ts",
+	{name: "tcp ts", program: "ffprobe", grid: ticks, holds: true, part: videoOnly, says: "OUT", send: "tcp://127.0.0.1:OUT?format=ts",
 		play: probePlayer("tcp://127.0.0.1:OUT?listen=1&listen_timeout=30000", "-analyzeduration", "1000000")},
 	{name: "http flv push", program: "Python", grid: millis, open: true, send: "http://127.0.0.1:OUT/in.flv",
 		play: recorder("flv", "/usr/bin/python3", "receiver.py", "OUT", "FILE")},
-	{name: "http ts push", program: "Python", grid: ticks, open: true, part: videoOnly, send: "http://127.0.0.1:OUT/in.ts",
+	{name: "http ts push", program: "Python", grid: ticks, open: true, part: videoOnly, says: "OUT", send: "http://127.0.0.1:OUT/in.ts",
 		play: recorder("ts", "/usr/bin/python3", "receiver.py", "OUT", "FILE")},
 	{name: "stdout flv", program: "a pipe", grid: millis, send: "stdout:?format=flv", play: pipe},
 }
