@@ -167,6 +167,7 @@ func (h *hub) busy(name string, l *live, user string, addr netip.Addr) string {
 }
 
 func (h *hub) endPublish(s *session, cause error) {
+	cause = h.g.notePanic("publish "+s.name, cause)
 	said := s.end(cause)
 	l := s.live
 	h.mu.Lock()

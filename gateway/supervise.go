@@ -6,10 +6,10 @@ import (
 	"fmt"
 	"log/slog"
 	"math/rand/v2"
-	"runtime/debug"
 	"time"
 
 	"weir/egress"
+	"weir/wire"
 )
 
 // Retry times: 0.5 s doubling to 30 s with full jitter, from the start again after a minute of health.
@@ -43,15 +43,24 @@ func (b *backoff) next(err error, up time.Duration) time.Duration {
 var errPanic = errors.New("internal error, see the log")
 
 // guard runs one session and turns a panic into its end, so that the process never ends by one.
-func (g *Gateway) guard(what string, run func() error) (err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			g.metrics.panics.Inc()
-			g.log.Error("a session panicked", "session", what, "panic", fmt.Sprint(p), "stack", string(debug.Stack()))
-			err = errPanic
-		}
+func (g *Gateway) guard(what string, run func() error) error {
+	err := func() (err error) {
+		defer wire.Recover(&err)
+		return run()
 	}()
-	return run()
+	return g.notePanic(what, err)
+}
+
+// notePanic counts and logs the panic that err is, if it is one, and returns errPanic in its place, so that it is noted
+// once.
+func (g *Gateway) notePanic(what string, err error) error {
+	var p *wire.Panic
+	if !errors.As(err, &p) {
+		return err
+	}
+	g.metrics.panics.Inc()
+	g.log.Error("a session panicked", "session", what, "panic", fmt.Sprint(p.Value), "stack", string(p.Stack))
+	return errPanic
 }
 
 // A supervised run is repeated until its context ends. Every change of state is one log line.

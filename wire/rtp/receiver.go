@@ -153,9 +153,15 @@ func (r *Receiver) Report(m *description.Media, p rtcp.Packet) {
 // Packet takes an RTP packet, in order of its sequence number as far as the transport can give it; gaps in the numbers
 // are losses. It keeps no reference to p but to its payload, which must not change any more. The error is that of the
 // Out: nobody wants more. What cannot be decoded is counted and dropped.
-func (r *Receiver) Packet(f format.Format, p *rtp.Packet, arrived time.Time) error {
+func (r *Receiver) Packet(f format.Format, p *rtp.Packet, arrived time.Time) (err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	defer func() {
+		if r.err == nil {
+			r.err = err // after a panic there is no telling what is whole
+		}
+	}()
+	defer wire.Recover(&err) // the engine calls on its own goroutine
 	l := r.lanes[f]
 	if l == nil || len(p.Payload) == 0 || r.err != nil {
 		return r.err
@@ -181,8 +187,7 @@ func (r *Receiver) Packet(f format.Format, p *rtp.Packet, arrived time.Time) err
 	if !l.tick.anchored {
 		l.tick.ssrc = p.SSRC
 	}
-	err := l.depack.push(p, lost, func(u unit) { r.unit(l, u, p.SSRC, arrived) })
-	if err != nil {
+	if l.depack.push(p, lost, func(u unit) { r.unit(l, u, p.SSRC, arrived) }) != nil {
 		r.broken++
 		l.gap = true
 	}
