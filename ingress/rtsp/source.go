@@ -95,6 +95,9 @@ func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) err
 			s.mu.Unlock()
 		}
 		err := p.run(ctx)
+		for tries := 0; i > 0 && wirertsp.Status(err) == http.StatusServiceUnavailable && tries < busyTries && pause(ctx, busyPause); tries++ {
+			err = p.run(ctx)
+		}
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
@@ -112,6 +115,24 @@ func (s *Source) Run(ctx context.Context, w *transmux.Writer, m *wire.Meter) err
 	}
 	s.startWith("")
 	return first
+}
+
+// A camera that refused a transport may be busy with ending that session, and says 503 meanwhile.
+const (
+	busyTries = 8
+	busyPause = 250 * time.Millisecond
+)
+
+// pause waits for d, and reports whether ctx still runs.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // errTransport marks errors that another transport may mend.
