@@ -73,7 +73,7 @@ func TestSourcePullsFromGStreamer(t *testing.T) {
 		worked              string
 	}{
 		{"it reads H.264 with B-frames and AAC over TCP", "/bframes", "", transmux.H264, transmux.AAC, "tcp"},
-		{"it reads H.264 with B-frames and AAC over UDP", "/bframes", "udp", transmux.H264, transmux.AAC, "udp"},
+		{"it reads H.264 with B-frames and AAC over UDP", "/bframes2", "udp", transmux.H264, transmux.AAC, "udp"},
 		{"it reads H.265 and A-law", "/hevc", "", transmux.H265, transmux.PCMA, "tcp"},
 		{"it reads AAC as LATM", "/latm", "", transmux.H264, transmux.AAC, "tcp"},
 		{"it reads Opus", "/opus", "", transmux.H264, transmux.Opus, "tcp"},

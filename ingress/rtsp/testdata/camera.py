@@ -1,7 +1,7 @@
 #!/usr/bin/python3
 """A camera for tests, made of GStreamer's RTSP server: camera.py ADDRESS; prints the port it took.
 
-Paths: /bframes H.264 with B-frames and AAC; /hevc H.265 and A-law; /latm H.264 and AAC as LATM; /opus; /ts MPEG-TS;
+Paths: /bframes and /bframes2 H.264 with B-frames and AAC; /hevc H.265 and A-law; /latm H.264 and AAC as LATM; /opus; /ts MPEG-TS;
 /udp and /tcp refuse other transports; /group is multicast; /login wants user and pass, by Digest.
 Debian packages: gir1.2-gst-rtsp-server-1.0 python3-gi gstreamer1.0-plugins-good -bad -ugly gstreamer1.0-libav
 """
@@ -52,6 +52,7 @@ server.set_service("0")
 mounts = server.get_mount_points()
 transports = GstRtsp.RTSPLowerTrans
 factories = {path: factory(launch) for path, launch in PATHS.items()}
+factories["/bframes2"] = factory(PATHS["/bframes"])  # for a second client: shared media tell it the first one's RTP-Info
 factories["/udp"] = factory(H264 + ALAW, transports.UDP)
 factories["/tcp"] = factory(H264 + ALAW, transports.TCP)
 factories["/group"] = factory(H264 + ALAW, transports.UDP_MCAST)
